@@ -34,11 +34,22 @@ def refuse_unreadable(kind: Kind, path: Path, name: str, cls: type) -> str:
         )
     _refuse_fields(kind, source, cls)
     for word in READ:
-        if hasattr(cls, word) and not (
-            source.has(word) or word in {*source.fields, *source.constants}
-        ):
-            raise Refused(f"a suite does not see `{word}` of {cls.__name__}; {PLAINLY}")
+        _refuse_other_reading(source, cls, word)
     return name
+
+
+def _refuse_other_reading(source: Source, cls: type, word: str) -> None:
+    """Raise Refused, one line, where a suite reads something else of a class variable or function than Python does."""
+    is_read = source.has(word) or word in {*source.fields, *source.constants}
+    if hasattr(cls, word) and not is_read:
+        raise Refused(f"a suite does not see `{word}` of {cls.__name__}; {PLAINLY}")
+    if source.has(word) and not hasattr(cls, word):
+        raise Refused(f"a suite sees `{word}`, which {cls.__name__} does not have; {PLAINLY}")
+    read, value = source.constant(word), getattr(cls, word, None)
+    if word not in source.fields and read is not None and read != value:
+        raise Refused(
+            f"a suite reads {word} = {read!r:.40}, but it is {value!r:.40} in {cls.__name__}; {PLAINLY}, once"
+        )
 
 
 def _refuse_name(kind: Kind, path: Path, name: str) -> None:

@@ -20,8 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bench.core.errors import Broken, OneLine
+from bench.core.artefact_errors import ArtefactError, Unwritable, broken, of_record, unreadable
+from bench.core.errors import Broken
 from bench.core.nested import parsed_json
+from bench.core.taken_over import refusing_writes_when, why_not_to_write
 
 Json = dict[str, Any]
 BYTES_AT_ONCE = 2**24
@@ -31,25 +33,17 @@ UNWRITABLE = (*FULL, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, err
 DTYPES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|u1": "U8", "|b1": "BOOL"}  # in safetensors
 
 
-class ArtefactError(OneLine):
-    """An artefact is missing or broken; the message is one line: which file, what is wrong, what to do."""
-
-
-class Unwritable(ArtefactError):
-    """An artefact cannot be written, since the disk is full or read-only or the process may not write."""
-
-
-_conditions: dict[Path, bytes] = {}  # files of which no byte may change while this process writes
-
-
 @contextlib.contextmanager
 def written_only_while(path: str | Path) -> Iterator[None]:
     """Refuse writes inside the block once the file at `path`, a job's spec, has changed: another run has taken over."""
-    _conditions[Path(path).absolute()] = _bytes(path)
-    try:
+    spec, content = Path(path).absolute(), _bytes(path)
+
+    def why() -> str:
+        is_same = spec.exists() and spec.read_bytes() == content
+        return "" if is_same else f"its spec {spec.name} has changed meanwhile"
+
+    with refusing_writes_when(why):
         yield
-    finally:
-        del _conditions[Path(path).absolute()]
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -134,11 +128,11 @@ def read_json(path: str | Path) -> Json:
     try:
         content = parsed_json(text)
     except ValueError:
-        raise _broken(path, "is not valid JSON") from None
+        raise broken(path, "is not valid JSON") from None
     if not isinstance(content, dict) or not text.endswith(b"\n"):
-        raise _broken(path, "was not written by this harness")
+        raise broken(path, "was not written by this harness")
     if content.get("sha256") != _json_digest({k: v for k, v in content.items() if k != "sha256"}):
-        raise _broken(path, "does not match its recorded sha256")
+        raise broken(path, "does not match its recorded sha256")
     return content
 
 
@@ -178,7 +172,7 @@ def check_recorded(path: str | Path) -> None:
     for name, expected in info.get("files", {}).items():
         listed = Path(path).with_name(name)
         if _sha256(_bytes(listed)) != expected:
-            raise _broken(listed, f"does not match the sha256 in {_info_path(path).name}")
+            raise broken(listed, f"does not match the sha256 in {_info_path(path).name}")
 
 
 def check(path: str | Path) -> None:
@@ -205,13 +199,13 @@ def _checked(path: str | Path) -> dict[str, str]:
                 metadata, index, iter(partial(file.read, BYTES_AT_ONCE), b"")
             )
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     except (ValueError, struct.error, AttributeError, TypeError):
-        raise _broken(path, "is truncated or not a safetensors file") from None
+        raise broken(path, "is truncated or not a safetensors file") from None
     if recorded is None:
-        raise _broken(path, "has no sha256 in its header (not written by this harness)")
+        raise broken(path, "has no sha256 in its header (not written by this harness)")
     if not good:
-        raise _broken(path, "does not match the sha256 in its header")
+        raise broken(path, "does not match the sha256 in its header")
     return metadata
 
 
@@ -297,9 +291,13 @@ def _digest(metadata: dict[str, str], index: Json, data: Iterable[bytes | memory
 
 def _recorded(path: str | Path) -> tuple[bytes, Json]:
     """Return a file and its record, after its hash was checked."""
-    data, info = _bytes(path), read_json(_info_path(path))
+    data, record = _bytes(path), _info_path(path)
+    try:
+        info = read_json(record)
+    except ArtefactError as error:
+        raise of_record(error, path) from None
     if _sha256(data) != info["file_sha256"]:
-        raise _broken(path, "does not match the sha256 in its .info.json")
+        raise broken(path, "does not match the sha256 in its .info.json")
     return data, info
 
 
@@ -321,7 +319,7 @@ def _writing(path: str | Path, errors: Container[int] = UNWRITABLE) -> Iterator[
         if error.errno is None or error.errno not in errors:
             raise
         if error.errno == errno.EISDIR:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
         what = f"cannot be written ({os.strerror(error.errno).lower()})"
         raise Unwritable(f"{path}: {what}; mend that and run the same command again") from None
 
@@ -338,7 +336,8 @@ def _write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         with os.fdopen(handle, "wb") as f:
             f.writelines(parts)
         os.chmod(temporary, 0o666 & ~_umask())
-        _refuse_if_taken_over(path)
+        if reason := why_not_to_write():
+            raise ArtefactError(f"{path}: not written, since {reason}; run the same command again")
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -352,15 +351,6 @@ def _umask() -> int:
     return mask
 
 
-def _refuse_if_taken_over(path: Path) -> None:
-    for condition, content in _conditions.items():
-        if not condition.exists() or condition.read_bytes() != content:
-            raise ArtefactError(
-                f"{path}: not written, since its spec {condition.name} has changed meanwhile; "
-                "run the same command again"
-            )
-
-
 def _json_digest(body: Json) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
@@ -369,7 +359,7 @@ def _bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _info_path(path: str | Path) -> Path:
@@ -381,19 +371,3 @@ def _decoded(value: str) -> Any:
         return parsed_json(value)
     except ValueError:
         return value
-
-
-def _unreadable(path: str | Path, error: OSError) -> ArtefactError:
-    if isinstance(error, FileNotFoundError):
-        return ArtefactError(f"{path}: is missing; run the workflow again to make it")
-    if isinstance(error, IsADirectoryError):
-        return ArtefactError(
-            f"{path}: is a folder, and a file belongs there; delete it and run the same command again"
-        )
-    return ArtefactError(f"{path}: cannot be read ({os.strerror(error.errno or 0).lower()})")
-
-
-def _broken(path: str | Path, what: str) -> ArtefactError:
-    return ArtefactError(
-        f"{path}: {what} (truncated or edited?); delete it and run the same command again"
-    )

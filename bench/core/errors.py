@@ -6,19 +6,34 @@ import errno
 
 MOST_CHARACTERS = 300  # of an error's message in a cell
 MOST_OF_NAME = 100  # of the name of its class
-# too little memory or disk, too few handles or threads: the same call may succeed later or on another machine
+# too little memory or disk, too few handles or threads, a network that is down: the same call may succeed later or on
+# another machine
+_OF_MACHINE = "ENOMEM ENOSPC EDQUOT EFBIG EROFS EIO EMFILE ENFILE EAGAIN ESTALE ENOLCK EBUSY"
+_OF_NETWORK = "ETIMEDOUT ECONNRESET ECONNREFUSED ECONNABORTED ENETDOWN ENETUNREACH EHOSTUNREACH"
 SHORTAGES = {
-    getattr(errno, name)
-    for name in ("ENOMEM", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "EAGAIN", "ESTALE")
-    if hasattr(errno, name)
+    getattr(errno, name) for name in f"{_OF_MACHINE} {_OF_NETWORK}".split() if hasattr(errno, name)
 }
 WORDS_OF_SHORTAGE = (
     "allocate memory",
     "out of memory",
+    "out of shared memory",
     "bad_alloc",
+    "alloc_failed",  # of cuBLAS and cuDNN
+    "resource_exhausted",
     "no space left",
     "start new thread",
+    "too many open files",
+    "resource temporarily unavailable",
+    "busy or unavailable",  # of a GPU that another process has
+    "uncorrectable ecc error",
+    "killed by signal",  # of a process that the code has started
+    "terminated abruptly",
+    "died with <signals.sig",
+    "name resolution",
+    "network is unreachable",
 )
+FAULTS_OF_CODE = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError)
+FAULTS_OF_CODE += (TypeError, ValueError)  # whatever their messages say
 
 
 class OneLine(Exception):
@@ -60,12 +75,32 @@ def escaped(text: str) -> str:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Return whether an error comes from a shortage of memory, disk or threads, and not from the method itself."""
+    """Return whether an error comes from a shortage of the machine, and not from the method itself.
+
+    A shortage that was handled by raising another error counts, too, and so does one in a group.
+    """
+    seen, left = set[int](), [error]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        if _tells_of_shortage(one):
+            return True
+        seen.add(id(one))
+        others = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        left += [other for other in (one.__cause__, one.__context__, *others) if other is not None]
+    return False
+
+
+def _tells_of_shortage(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    if isinstance(error, OSError) and error.errno in SHORTAGES:
+    if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno in SHORTAGES:
         return True
-    if not isinstance(error, (RuntimeError, OSError, ImportError)):
+    if not isinstance(error, Exception) or isinstance(error, FAULTS_OF_CODE):
         return False
-    message = one_line(error).lower()
+    try:
+        message = str(error).lower()
+    except Exception:  # a user's class may raise anything in __str__
+        return False
     return any(words in message for words in WORDS_OF_SHORTAGE)

@@ -12,6 +12,9 @@ from bench.core.artefacts import Json, write_csv
 from bench.core.results import Drawing
 
 DPI = 160
+MOST_INCHES = (
+    300  # of a figure's side: a longer one takes gigabytes, and png has no more than 65536 pixels
+)
 MARK = "rehearsal"
 FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
@@ -23,8 +26,10 @@ def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
     """Write pdf, png (`DPI`) and csv with the name `stem`; equal drawings give equal bytes.
 
     `savefig` chooses the backend by the format, so that the user's setting has no effect. The figure of a rehearsal
-    says so across its middle, since a picture is easily copied without its name.
+    says so across its middle, since a picture is easily copied without its name. Raises ValueError, one line, for what
+    is no drawing.
     """
+    refuse_malformed(drawing)
     files = {}
     lay_out(drawing.figure)
     if "rehearsal" in info:
@@ -35,6 +40,22 @@ def save(drawing: Drawing, folder: Path, stem: str, info: Json) -> None:
         drawing.figure.savefig(data, format=suffix, dpi=DPI, metadata=metadata)
         files[f"{stem}.{suffix}"] = data.getvalue()
     write_csv(folder / f"{stem}.csv", drawing.csv, info, files)
+
+
+def refuse_malformed(drawing: object) -> None:
+    """Raise ValueError, one line, unless `draw` returned a figure of a sane size and the text of its csv."""
+    if not isinstance(drawing, Drawing):
+        raise ValueError(f"draw() returned {type(drawing).__name__}, expected a Drawing")
+    for name, kind in (("figure", Figure), ("csv", str)):
+        part = getattr(drawing, name)
+        if not isinstance(part, kind):
+            what = f"expected a matplotlib {kind.__name__}" if kind is Figure else "expected text"
+            raise ValueError(f"draw() returned {type(part).__name__} as {name}, {what}")
+    width, height = drawing.figure.get_size_inches()
+    if not max(width, height) <= MOST_INCHES:
+        raise ValueError(
+            f"draw() returned a figure of {width:g} x {height:g} inches, expected at most {MOST_INCHES} each way"
+        )
 
 
 def lay_out(figure: Figure) -> None:

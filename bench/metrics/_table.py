@@ -16,6 +16,7 @@ from bench.metrics._spread import ONE_IMAGE
 HEADER = ("task", "method", "seed", "observation", "metric", "value", "reason")
 ALL = "all"  # as observation: a number of the whole task
 OVERFLOWS = "n/a (value overflows)"
+NOT_A_NUMBER = "n/a (the metric gave NaN)"  # where it says no reason itself
 NO_ERROR = "n/a (error is zero)"  # of a worth in exact draws, the reciprocal of an error
 NOT_FINITE = {"reference": ONE_IMAGE}  # by need
 NO_VALUE = "failed (its metric returns no value for this column)"
@@ -143,4 +144,6 @@ def _cell(value: float, reason: str, column: Column) -> tuple[str, str]:
         return "", reason or NO_ERROR
     if math.isnan(value) and column.undefined:
         return "", reason or column.undefined
-    return "", reason or column.not_finite or NOT_FINITE.get(column.needs, OVERFLOWS)
+    return "", reason or column.not_finite or NOT_FINITE.get(
+        column.needs, NOT_A_NUMBER if math.isnan(value) else OVERFLOWS
+    )

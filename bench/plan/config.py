@@ -31,7 +31,7 @@ NOISE_KEYS = {"sigma_y", "noise", "rate"}
 TASK_KEYS = {"operator", "settings", "prior", "truth", "num_measurements", "reference"} | NOISE_KEYS
 ROW_KEYS = {"plugin", "limits"}  # other keys of a row are its method's parameters
 SIGMA_RANGE = (1e-5, 1e9)  # a float32 near 1 has steps of 6e-8
-MOST_RATE = 1e8  # counts of white: its noise has a standard deviation of 2 / sqrt(255 rate)
+RATE_RANGE = (1e-20, 1e8)  # its noise has a standard deviation of about sqrt(2 / (255 rate))
 MOST_RUNS = 20_000
 # keys that make no sense in a suite that is timing_only
 ONLY_COMPARED = ("metrics", "budget", "beside")
@@ -162,7 +162,7 @@ def _restriction_faults(
 
 def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield a fault where the results would overwrite others."""
-    if content["name"] in COMMITTED:
+    if content["name"].lower() in COMMITTED:
         yield ("name",), f"results/{content['name']} holds committed results; choose another"
     namesake = CONFIG / f"{content['name']}.yaml"
     if namesake.exists() and not namesake.samefile(path):
@@ -170,6 +170,12 @@ def _name_faults(path: Path, content: Mapping[str, Any]) -> Iterator[Fault]:
             ("name",),
             f"{content['name']!r} is the suite of {namesake}, which has the same results; choose another",
         )
+    for section in ("datasets", "priors", "tasks", "methods"):
+        known: dict[str, str] = {}
+        for name in content.get(section, ()):
+            other = known.setdefault(name.lower(), name)
+            if other != name:  # on macOS and Windows they are one folder
+                yield (section, name), f"differs from {other} in capitals only; choose another name"
 
 
 def _timing_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -228,8 +234,9 @@ def _noise_faults(task: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
     if not low <= entry.get("sigma_y", low) <= high:
         what = f"expected {as_number(f'{low:e}')} to {as_number(f'{high:e}')}, as files hold float32 numbers"
         yield ("tasks", task, "sigma_y"), f"{what}, got {entry['sigma_y']:g}"
-    if entry.get("rate", MOST_RATE) > MOST_RATE:
-        what = f"expected at most {as_number(f'{MOST_RATE:e}')}, as files hold float32 numbers"
+    low, high = RATE_RANGE
+    if not low <= entry.get("rate", low) <= high:
+        what = f"expected {as_number(f'{low:e}')} to {as_number(f'{high:e}')}, as files hold float32 numbers"
         yield ("tasks", task, "rate"), f"{what}, got {entry['rate']:g}"
 
 

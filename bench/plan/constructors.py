@@ -8,22 +8,27 @@ module that cannot be imported, ends its process or never returns fails in its o
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.core.registry import build, load
+from bench.core.registry import INSTALLED, build, find, load
 from bench.core.specs import Limits
 from bench.plan.checkpoint_sides import side_fault
 from bench.plan.columns import column_fault
+from bench.plan.operator_trial import operator_fault
 from bench.problems import make_problem
 from bench.problems.classifier import definition_of
 from bench.problems.reward import NAME as REWARD
 from bench.problems.reward import check_reward
 from bench.runtime.containment import contained, hold
 
+MOST_PIXELS = (
+    64**2
+)  # of images on which operators of this package are tried: a large blur takes a minute
 SECONDS = 20.0  # for the import of a plug-in and its constructor
 
 
@@ -66,16 +71,28 @@ def fault(kind: str, content: Mapping[str, Any]) -> str | None:
 
 
 def try_task(content: Mapping[str, Any]) -> None:
-    """Make the operator or the reward for images of the data set's size; ValueError where that cannot be."""
+    """Make the operator or the reward for images of the data set's size; ValueError where that cannot be.
+
+    The operator is tried on a few random images, too.
+    """
     size = content["size"]
     if content["operator"] == REWARD:  # its classifier may not be trained yet
         shape = definition_of(str(content["parameters"].get("classifier"))).x_shape
         return check_reward(content["parameters"], (*shape[:1], *size))
     problem = (content["operator"], content["parameters"], content["sigma_y"])
     try:
-        make_problem(*problem, (1, *size), rate=content.get("rate"))
+        made = make_problem(*problem, (1, *size), rate=content.get("rate"))
     except ValueError:  # the plan does not know how many channels there are
-        make_problem(*problem, (3, *size), rate=content.get("rate"))
+        made = make_problem(*problem, (3, *size), rate=content.get("rate"))
+    is_quick = not is_shipped(content["operator"]) or math.prod(size) <= MOST_PIXELS
+    if is_quick and (what := operator_fault(made)):
+        raise ValueError(what)
+
+
+def is_shipped(operator: str) -> bool:
+    """Return whether an operator is one of this package's."""
+    file = find("operator", operator)
+    return file is not None and file.resolve().is_relative_to(INSTALLED / "bench" / "operators")
 
 
 def method_fault(content: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.core.artefacts import ArtefactError, Json, read_facts, read_header, read_json
 from bench.core.errors import UserError
+from bench.core.layout import RunFiles
 from bench.core.retries import retry_file
 from bench.core.specs import RUN_FACTS, DataSpec, PriorSpec, RunSpec, Spec, SuiteSpec, TaskSpec
 from bench.plan.metrics import named_columns, parameters_of
@@ -102,8 +103,9 @@ def _refuse_survivors(
     for name, path, its in (
         ("observations_sha256", files.measurements, "observations_sha256"),
         ("prior_sha256", prior, "sha256"),
+        ("state_sha256", RunFiles(made.parent).state, "sha256"),
     ):
-        if name in header and headers.get(path):
+        if header.get(name) and headers.get(path):
             pairs.append((path, name, (headers[path] or {}).get(its)))
     for path, name, value in pairs:
         if header.get(name) != value and path.stat().st_mtime_ns < made.stat().st_mtime_ns:

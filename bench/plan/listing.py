@@ -17,6 +17,8 @@ from bench.core.folders import names_below
 
 # in a folder, whose sizes are read in half a second; larger folders are not checked for changes
 MOST_FILES = 100_000
+# keys of parameters whose text is a path even where it looks like a name, such as a folder in the working folder
+OF_PATHS = ("path", "pipeline", "weights", "checkpoint", "file", "folder")
 MOST_BYTES = 2**30  # hashed in a second; of more, only sizes and times are compared
 
 
@@ -45,7 +47,11 @@ def paths_in(parameters: Any) -> Iterator[str]:
         if is_path and "\0" not in parameters and os.path.exists(os.path.expanduser(parameters)):
             yield parameters
     elif isinstance(parameters, Mapping):
-        yield from paths_in(list(parameters.values()))
+        for key, value in parameters.items():
+            is_bare = key in OF_PATHS and isinstance(value, str) and not any(paths_in(value))
+            if is_bare and value and "\0" not in value and os.path.exists(value):
+                yield value
+            yield from paths_in(value)
     elif isinstance(parameters, Sequence):
         for part in parameters:
             yield from paths_in(part)

@@ -21,9 +21,9 @@ from typing import Any
 from bench.core.registry import Kind, find, names, plugin_of
 from bench.core.source import Field, read_source
 
-# a file's name adds 30 characters, and file systems take 255
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z"
-NAME_WORDS = "letters, digits, _, . and -, at most 100"
+# a file's name adds 30 characters, and file systems take 255; some drop a dot at its end
+NAME = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?\Z"
+NAME_WORDS = "letters, digits, _, . and -, at most 100, no . at the end"
 REWARD = "class"  # in place of an operator's name
 FILE = Path(__file__).with_name("suite_file.py")
 KINDS = {
@@ -365,7 +365,8 @@ def as_number(text: str, whole: bool = False) -> str:
         return str(int(number))
     if "e" not in text.lower():
         return str(int(number)) if "." not in text else repr(number)
-    mantissa, exponent = f"{number:.16e}".split("e")
+    written = repr(number)  # the fewest digits, with an exponent where it is long
+    mantissa, exponent = (written if "e" in written else f"{number:.16e}").split("e")
     shortest = f"{float(mantissa)!r}e{int(exponent):+d}"
     return shortest if float(shortest) == number else f"{mantissa}e{int(exponent):+d}"
 

@@ -71,7 +71,10 @@ class Restriction:
     tasks: Annotated[list[TaskName], {"minItems": 1}] | None = None  # the only tasks it runs on
     num_measurements: Annotated[int, {"minimum": 1}] | None = None  # of each task, the first ones
     # in place of those of the suite, of which they are some
-    seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
+    seeds: (
+        Annotated[list[Annotated[int, {"minimum": 0, "maximum": 4294967295}]], {"minItems": 1}]
+        | None
+    ) = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,11 @@ class Leading:
     """What leads tables and the page: keys of `metrics` beside the plug-ins."""
 
     # id of the metric by which methods are compared first
-    headline: Annotated[str, {"minLength": 1}]
+    headline: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*\Z"}]
     # ids of metrics and costs beside it, in this order; also over_floor, network_calls, milliseconds
-    columns: Annotated[list[Annotated[str, {"minLength": 1}]], {"minItems": 1}]
+    columns: Annotated[
+        list[Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*\Z"}]], {"minItems": 1}
+    ]
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ class SuiteFile:
     # folder of the results, results/<name>
     name: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z"}]
     # a run of each method on each task for each
-    seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}]
+    seeds: Annotated[list[Annotated[int, {"minimum": 0, "maximum": 4294967295}]], {"minItems": 1}]
     # measurements per task, of as many test images
     num_measurements: Annotated[int, {"minimum": 2, "maximum": 1000}]
     # posterior samples of each measurement
@@ -174,7 +179,10 @@ class SuiteFile:
     # the samplers by name, with their hyperparameters
     methods: Annotated[dict[str, Settings], {"minProperties": 1}]
     # of methods that are trained, those of `seeds` among them; by default `seeds`
-    training_seeds: Annotated[list[Annotated[int, {"minimum": 0}]], {"minItems": 1}] | None = None
+    training_seeds: (
+        Annotated[list[Annotated[int, {"minimum": 0, "maximum": 4294967295}]], {"minItems": 1}]
+        | None
+    ) = None
     # of references by tempered SMC
     num_particles: Annotated[int, {"minimum": 2, "maximum": 100000}] | None = None
     # beside those of every suite, or these with other parameters

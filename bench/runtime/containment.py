@@ -33,8 +33,10 @@ DONE, REFUSED, BROKEN = 86, 87, 88  # exit statuses
 PAUSE = 0.5  # seconds between two checks of a process that sends no message
 PAUSE_OF_MEMORY = 0.05  # the same where its memory has a limit
 PAUSE_AT_END = 0.001  # the same for one that has closed its pipe, which it does only as it ends
-# signals that come from outside a method: from the system, a scheduler or a user
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGXCPU)
+# signals that come from outside a method: from the system (SIGBUS: a mapped file whose disk or shared memory is full),
+# a scheduler (SIGUSR1 and SIGUSR2: soon out of time) or a user
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+FROM_OUTSIDE += (signal.SIGXCPU, signal.SIGXFSZ, signal.SIGBUS, signal.SIGUSR1, signal.SIGUSR2)
 # in shared memory: the status with which the work is about to end, and the exit code with which it has ended
 SAID = struct.Struct("<Bh")
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)

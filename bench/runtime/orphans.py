@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bench.core.taken_over import refuse_writes_when
+
 RUN = "BENCH_RUN"  # environment variable of the jobs: the `Run.name` of their run, and the path of its lock
 PAUSE = 1.0  # seconds between two checks
 
@@ -60,9 +62,13 @@ def sign(lock: int, path: Path) -> None:
 
 
 def watch() -> None:
-    """Arrange for this process to be killed when its run or its parent has ended; do nothing for a command by hand."""
+    """Arrange for this process to be killed when its run or its parent has ended; do nothing for a command by hand.
+
+    Until it is killed, which takes a moment, or longer for a process that was stopped, it writes no artefact either.
+    """
     run = Run.of_environment()
     if run is not None:
+        refuse_writes_when(lambda: "its run has ended" if run.is_over else "")
         threading.Thread(target=_watch, args=(run, os.getppid()), daemon=True).start()
 
 

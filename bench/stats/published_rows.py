@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from bench.core.artefacts import Json
+from bench.core.artefacts import Json, read_csv
 from bench.core.declared_kinds import kind_of_row
 from bench.core.errors import UserError
 from bench.core.published_suites import VALUES, published_folder, published_record
@@ -64,10 +65,15 @@ class PublishedRows:
 
 
 def summary_of(path: Path) -> pd.DataFrame:
-    """Return the lines of a summary.csv; `reason` is "" where there is none. UserError where the file is missing."""
+    """Return the lines of a summary.csv; `reason` is "" where there is none. UserError where the file is missing.
+
+    ArtefactError, one line, where it is not what its record says.
+    """
     if not path.exists():
         raise UserError(f"{path}: is missing; finish the suite first (posterior-bench run SUITE)")
-    frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    has_record = Path(f"{path}.info.json").exists()
+    text = read_csv(path)[0] if has_record else path.read_text(errors="replace")
+    frame = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
     frame["reason"] = frame["reason"].fillna("")
     return frame
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -352,3 +353,24 @@ def test_a_folder_in_the_place_of_a_file_that_is_to_be_written_is_named(tmp_path
     (tmp_path / "a.md").mkdir()
     with pytest.raises(ArtefactError, match=r"a\.md: is a folder.*; delete it and run"):
         write_bytes(tmp_path / "a.md", b"page")
+
+
+@pytest.mark.parametrize("folder", ["results/reference/default", "results/published"])
+@pytest.mark.parametrize("harm", ["edit", "delete"])
+def test_a_committed_file_is_to_be_restored_since_no_run_makes_it(tmp_path, folder, harm):
+    path = tmp_path / folder / "provenance.json"
+    write_json(path, {"a": 1})
+    path.unlink() if harm == "delete" else path.write_text("{}\n")
+    with pytest.raises(ArtefactError, match=f"restore it, e.g. by git checkout -- {path}") as told:
+        read_json(path)
+    assert "delete it" not in str(told.value) and "run the" not in str(told.value)
+
+
+@pytest.mark.parametrize("harm", ["edit", "delete"])
+def test_the_advice_about_a_broken_record_is_to_delete_its_file_which_a_job_makes(tmp_path, harm):
+    path = tmp_path / "metrics.csv"
+    write_csv(path, "a\n1\n", {})
+    record = Path(f"{path}.info.json")
+    record.unlink() if harm == "delete" else record.write_text("{}\n")
+    with pytest.raises(ArtefactError, match=f"^{record}: .*; delete metrics.csv and run the same"):
+        read_csv(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import subprocess
 
 import pytest
 import torch
@@ -67,7 +68,32 @@ def test_names_in_an_error_for_the_user_neither_break_its_line_nor_command_a_ter
         (FileNotFoundError(errno.ENOENT, "No such file"), False),
         (ValueError("out of memory, I say"), False),
         (RuntimeError("shapes differ"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `create`"), True),
+        (RuntimeError("unable to open shared memory: Too many open files (24)"), True),
+        (RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."), True),
+        (subprocess.CalledProcessError(-9, ["tool"]), True),
+        (subprocess.CalledProcessError(1, ["tool"]), False),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), True),
+        (OSError([1], "an errno that is no number"), False),
+        (ExceptionGroup("several", [KeyError("a"), MemoryError()]), True),
+        (Unspeakable(), False),
     ],
 )
 def test_shortages_of_the_machine_are_distinguished_from_errors_of_the_method(error, is_so):
     assert is_shortage(error) is is_so
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_a_shortage_that_a_method_turns_into_another_error_is_recognised(hides):
+    with pytest.raises(ValueError, match="sampler failed") as caught:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise ValueError("sampler failed") from (None if hides else error)
+    assert is_shortage(caught.value)
+
+
+def test_errors_that_are_each_other_s_cause_are_looked_at_once():
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert not is_shortage(first)

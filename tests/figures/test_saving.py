@@ -46,3 +46,18 @@ def test_the_figure_of_a_rehearsal_says_so(tmp_path):
     save(Drawing(figure, "a\n"), tmp_path, "marked", {"rehearsal": "its numbers mean nothing"})
     assert "rehearsal" in [text.get_text() for text in figure.texts]
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "marked.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("drawing", "line"),
+    [
+        (None, "draw() returned NoneType, expected a Drawing"),
+        (Drawing(None, ""), "draw() returned NoneType as figure, expected a matplotlib Figure"),
+        (Drawing(Figure(), [("a", 1)]), "draw() returned list as csv, expected text"),
+        (Drawing(Figure(figsize=(1e4, 2)), ""), "a figure of 10000 x 2 inches, expected at most"),
+    ],
+)
+def test_what_is_no_drawing_is_refused_in_one_line(tmp_path, drawing, line):
+    with pytest.raises(ValueError) as refused:
+        save(drawing, tmp_path, "fig", {})
+    assert line in str(refused.value) and not list(tmp_path.iterdir())

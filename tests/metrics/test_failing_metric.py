@@ -89,6 +89,17 @@ def test_what_is_no_value_for_each_measurement_is_the_reason_in_its_cells(
     assert others(rows) == without
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [("nan", "n/a (the metric gave NaN)"), ("inf", "n/a (value overflows)")],
+)
+def test_a_value_that_is_no_number_says_which(number, reason, tmp_path, monkeypatch):
+    returned = VALUES.replace("}", f".abs() * float('{number}')" + "}")
+    assert returned != VALUES
+    rows = rows_of(tmp_path, monkeypatch, PLAIN.replace(VALUES, returned))
+    assert rows["oracle", "0", "raises"]["reason"] == reason
+
+
 @pytest.mark.parametrize("returned", ["None", "{}", '{"raises_all": "x"}', '{"raises_all": x}'])
 def test_what_is_no_number_for_the_task_is_the_reason_in_its_cell(
     returned, tmp_path, monkeypatch, without

@@ -17,7 +17,7 @@ from helpers.suite_file import (
 from bench import plan
 from bench.core.artefacts import ArtefactError, write_csv, write_json, write_tensors
 from bench.core.errors import UserError
-from bench.plan.folder import check_artefacts, check_files, lock_folder
+from bench.plan.folder import _refuse_survivors, check_artefacts, check_files, lock_folder
 from bench.plan.rules import Rules
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,8 +35,10 @@ def test_a_broken_artefact_is_named(tmp_path, name, harm):
     path = tmp_path / "deep" / name
     data = path.read_bytes()
     path.write_bytes(data[:-2] if harm == "cut" else data.replace(b"1", b"2", 1) + b"2")
+    made = "a.csv" if name == "a.csv.info.json" else "it"  # a record is made with its csv
     with pytest.raises(
-        ArtefactError, match=r"a\.(json|csv|csv\.info\.json|safetensors): .*delete it and run"
+        ArtefactError,
+        match=rf"a\.(json|csv|csv\.info\.json|safetensors): .*delete {made} and run",
     ):
         check_files(written)
 
@@ -166,6 +168,23 @@ def test_a_run_of_another_prior_is_refused_where_it_is_the_younger(written):
     write_tensors(made, {}, run_header(prior_sha256="0" * 64))
     with pytest.raises(ArtefactError, match="prior_sha256 is 000"):
         check_artefacts(rules)
+
+
+def test_a_run_of_another_training_is_refused_where_it_is_the_younger(written):
+    rules, made = written
+    state = made.with_name("state.safetensors")
+    write_tensors(state, {}, run_header())
+    headers = {made: run_header(state_sha256="0" * 64), state: {"sha256": "1" * 64}}
+    with pytest.raises(ArtefactError, match="state_sha256 is 000"):
+        _refuse_survivors(rules.suite, _younger(made, state), Path("no spec"), headers)
+    headers[made]["state_sha256"] = None  # its process ended without writing its result
+    _refuse_survivors(rules.suite, made, Path("no spec"), headers)
+
+
+def _younger(made: Path, than: Path) -> Path:
+    later = than.stat().st_mtime_ns + 10**9
+    os.utime(made, ns=(later, later))
+    return made
 
 
 def test_everything_on_which_tasks_depend_is_a_target(folder):

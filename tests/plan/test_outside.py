@@ -22,6 +22,13 @@ def test_texts_that_are_paths_are_found_anywhere_in_a_suite(tmp_path, monkeypatc
     assert list(paths_in(given)) == ["w.pt", str(tmp_path)]
 
 
+def test_a_name_without_a_slash_is_a_path_where_the_key_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    given = {"pipeline": "model", "weights": "gone", "path": "", "dataset": "model"}
+    assert list(paths_in(given)) == ["model"]
+
+
 def test_other_weights_at_the_same_path_make_the_prior_anew(folder, tmp_path_factory):
     weights = tmp_path_factory.mktemp("model")
     (weights / "unet").mkdir()

@@ -24,6 +24,15 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def disk_full_below_a_map() -> None:
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)  # pytest prints a traceback else
+    os.kill(os.getpid(), signal.SIGBUS)
+
+
+def warned_by_scheduler() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
 def crashed() -> None:
     signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # pytest prints a traceback else
     ctypes.string_at(0)
@@ -70,6 +79,14 @@ def within_budget() -> None:
 ENDINGS = [
     (lambda: None, Ending("ok")),
     (killed, Ending("failed", "killed by signal 9", is_passing=True)),
+    (
+        disk_full_below_a_map,
+        Ending("failed", f"killed by signal {int(signal.SIGBUS)}", is_passing=True),
+    ),
+    (
+        warned_by_scheduler,
+        Ending("failed", f"killed by signal {int(signal.SIGUSR1)}", is_passing=True),
+    ),
     (crashed, Ending("failed", "killed by signal 11")),
     (lambda: os._exit(0), Ending("failed", "ended its process with exit status 0")),
     (lambda: os._exit(3), Ending("failed", "ended its process with exit status 3")),

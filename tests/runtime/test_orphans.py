@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.core import taken_over
+from bench.core.artefacts import ArtefactError, write_json
 from bench.runtime import orphans
 from bench.runtime.orphans import RUN, Run, sign
 
@@ -69,3 +71,16 @@ def test_a_job_is_killed_when_another_run_takes_the_lock(run):
         job.wait(1.5)
     run.lock.write_text("another run")
     assert job.wait(10) == -9
+
+
+def test_a_job_whose_run_is_over_writes_nothing_even_before_it_is_killed(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(taken_over, "_conditions", [])
+    monkeypatch.setattr(orphans, "_watch", lambda run, parent: None)  # as if it was stopped
+    orphans.watch()
+    write_json(tmp_path / "before.json", {})
+    run.lock.write_text("another run")
+    with pytest.raises(ArtefactError, match=r"late\.json: not written, since its run has ended"):
+        write_json(tmp_path / "late.json", {})
+    assert [path.name for path in tmp_path.glob("*.json*")] == ["before.json"]
