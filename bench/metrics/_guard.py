@@ -21,7 +21,7 @@ from bench.runtime.global_state import SETTINGS, kept_state
 from bench.runtime.surroundings import kept_surroundings
 
 TRUSTED = {f"bench.metrics.{name}" for name in BUILT_IN}
-ID = re.compile(r"[A-Za-z0-9][\w.@+-]*\Z")
+ID = re.compile(r"[A-Za-z0-9][\w.@+,\[\]-]*\Z")  # as in lpips-alex-v0.1@[-1,1]_mean
 
 
 def is_trusted(metric: Metric) -> bool:
@@ -70,13 +70,13 @@ def numbers_of(what: str, returned: object, columns: Sequence[Column]) -> dict[s
 
 def column_fault(metric: Metric, columns: object) -> str:
     """Return what is wrong with the columns of a metric in one line, "" if nothing is."""
-    if not isinstance(columns, (tuple, list)) or not columns:
-        return f"columns() returned {type(columns).__name__}, expected one or more columns"
+    if not isinstance(columns, (tuple, list)):
+        return f"columns() returned {type(columns).__name__}, expected a tuple of columns"
     for column in columns:
         if not isinstance(column, Column):
             return f"columns() returned {column!r:.40}, expected a bench.core.metric.Column"
         if not isinstance(column.id, str) or not ID.match(column.id):
-            return f"a column is named {column.id!r:.60}; expected letters, digits, _, . and -"
+            return f"a column is named {column.id!r:.60}; expected letters, digits and _.-@+,[]"
         better = column.better in ("higher", "lower", None) or isinstance(
             column.better, (int, float)
         )

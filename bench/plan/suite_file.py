@@ -149,10 +149,10 @@ class Leading:
     """What leads tables and the page: keys of `metrics` beside the plug-ins."""
 
     # id of the metric by which methods are compared first
-    headline: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*\Z"}]
+    headline: Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+,\[\]-]*\Z"}]
     # ids of metrics and costs beside it, in this order; also over_floor, network_calls, milliseconds
     columns: Annotated[
-        list[Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*\Z"}]], {"minItems": 1}
+        list[Annotated[str, {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_.@+,\[\]-]*\Z"}]], {"minItems": 1}
     ]
 
 
