@@ -310,3 +310,25 @@ def test_the_page_on_kinds_has_the_published_numbers_of_the_suite_of_budgets():
             assert float(energies[task, f"{method}-b2000"]) == pytest.approx(
                 float(energy), rel=0.05
             )
+
+
+def test_the_page_on_priors_has_the_published_distances_with_a_learned_score():
+    page = (REPOSITORY / "docs/priors-and-truth.md").read_text()
+    page = page.partition("### What a learned score costs")[2].partition("\n## ")[0]
+    with (REPOSITORY / "results/reference/photos-learned/summary.csv").open() as file:
+        lines = {(x["task"], x["method"], x["metric"]): x for x in csv.DictReader(file)}
+    rows = re.findall(r"^\| `([\w-]+)` \(.+?\) \| (.+) \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for task, *cells in rows:
+        for method, cell in zip(("dps", "mmps", "ddrm"), cells, strict=True):
+            line = lines[task, method, "energy"]
+            stated = [float(x) for x in re.findall(r"-?[\d.]+", cell)]
+            published = [float(line[name]) for name in ("mean", "low", "high")]
+            assert stated == pytest.approx(published, rel=0.06, abs=0.01), (task, method)
+    rises = [
+        float(lines[f"photos_edm_mfa-{task}", method, "energy"]["mean"])
+        - float(lines[f"photos-{task}", method, "energy"]["mean"])
+        for task in ("inpaint-box", "sr8")
+        for method in ("dps", "mmps", "ddrm")
+    ]
+    assert min(rises) == pytest.approx(0.6, abs=0.06) and max(rises) == pytest.approx(1.7, abs=0.06)
