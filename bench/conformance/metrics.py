@@ -201,13 +201,11 @@ def column_faults(results: Results) -> Iterator[str]:
 
 
 def computed_faults(results: Results) -> Iterator[str]:
-    """Yield columns without a value, and values without a column."""
-    evaluation, values = results.evaluation, results.values["perfect"]
-    for id in values:
-        if id not in {column.id for column in evaluation.columns}:
-            yield f"{id}: is computed, but not among the columns"
-    x = samplers(results.known)["perfect"].float()
-    numbers = evaluation.of_task(x, values, NUM_CHAINS) | evaluation.of_real_images()
+    """Yield columns without a value, and what breaks a rule of what metrics return."""
+    evaluation, x = results.evaluation, samplers(results.known)["perfect"]
+    values = evaluation.values(x, NUM_CHAINS)
+    numbers = evaluation.of_task(x.float(), values, NUM_CHAINS) | evaluation.of_real_images()
+    yield from (f"{id}: {reason}" for id, reason in evaluation.raised.items())
     for column in results.expected:
         value = values.get(column.id)
         if column.extent != "measurement":
@@ -215,8 +213,8 @@ def computed_faults(results: Results) -> Iterator[str]:
                 yield f"{column.id}: has no number for the {column.extent}"
         elif value is None:
             yield f"{column.id}: has no value on a task with {results.kind}"
-        elif value.shape != (M,):
-            yield f"{column.id}: expected a value for each measurement, ({M},), got {tuple(value.shape)}"
+        elif column.id in evaluation.raised:
+            continue
         elif not value.isfinite().all() and not column.not_finite:
             yield f"{column.id}: is not finite for a perfect sampler, and has no reason `not_finite`"
 

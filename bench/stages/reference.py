@@ -17,7 +17,6 @@ from bench.core.provenance import provenance
 from bench.core.retries import note_failure
 from bench.core.rng import Rng
 from bench.core.specs import TaskSpec
-from bench.core.types import Prior
 from bench.numerics.distances import energy_distance, mean_distance_within
 from bench.problems.measurements import Measurements, read_size
 from bench.problems.posteriors import (
@@ -68,10 +67,7 @@ def main(spec_path: str) -> None:
     spec = TaskSpec.read(spec_path)
     task = open_task(spec)
     teacher = teacher_posterior(task.prior, task.problem)
-    own_is_known = not isinstance(task.posterior, NoPosterior)
-    best = task.posterior if own_is_known or teacher is None else teacher
-    assert best is not None  # a task is opened with its posterior unless asked not to
-    measurements, posterior = task.measured, announced(spec, task, best)
+    measurements, posterior = task.measured, announced(spec, task, teacher)
     counts = (spec.num_reference, spec.num_particles)
     sets = two_sets(posterior, measurements, *counts, "reference")
     header = {
@@ -80,7 +76,7 @@ def main(spec_path: str) -> None:
         "admitted": [not text for text in sets.reasons],
         "reasons": sets.reasons,
         "checks": by_name(sets.checks),
-        "posterior_perplexity": perplexity(posterior, task.prior, measurements.y, sets.x_a),
+        "posterior_perplexity": perplexity(posterior, measurements.y, sets.x_a),
         "perplexity_of": posterior.perplexity_of,
         "observations_sha256": measurements.header["observations_sha256"],
         "prior_sha256": task.prior_sha256,
@@ -97,8 +93,15 @@ def main(spec_path: str) -> None:
     )
 
 
-def announced(spec: TaskSpec, task: Task, best: Posterior) -> Posterior:
-    """Return the posterior that the suite asks for, or `best`; print how long a reference by particles will take."""
+def announced(spec: TaskSpec, task: Task, teacher: Posterior | None) -> Posterior:
+    """Return the posterior that the suite asks for, or the best one; print how long a reference by particles will take.
+
+    teacher: the posterior under the prior from which the task's learned, the best where its own is not known.
+    """
+    best = task.posterior
+    assert best is not None  # a task is opened with its posterior unless asked not to
+    if isinstance(best, NoPosterior) and teacher is not None:
+        best = teacher
     posterior = wanted_posterior(spec.reference, best, task.prior, task.problem, spec.task)
     if isinstance(posterior, BY_PARTICLES):
         cost = stated_cost(posterior, task.y, spec.num_reference, spec.num_particles)
@@ -145,12 +148,12 @@ def two_sets(
     return sets
 
 
-def perplexity(posterior: Posterior, prior: Prior, y: Tensor, x: Tensor) -> list[float | None]:
+def perplexity(posterior: Posterior, y: Tensor, x: Tensor) -> list[float | None]:
     """Return the effective number of components or atoms in each posterior; None where the prior has neither."""
     values = posterior.perplexity(y)
     # there is no formula: estimate the weights of the components from the draws
     if values is None and isinstance(posterior, TemperedSMC):
-        shares = torch.stack([prior.log_joint(draws).softmax(1).mean(0) for draws in x])
+        shares = torch.stack([posterior.prior.log_joint(draws).softmax(1).mean(0) for draws in x])
         values = torch.special.entr(shares).sum(1).exp()
     return [None] * len(y) if values is None else values.tolist()
 

@@ -71,9 +71,13 @@ class Faulty(Metric):
     ("fault", "faults", "words"),
     [
         ("twice", column_faults, "closeness: given twice"),
-        ("name", computed_faults, "other: is computed, but not among the columns"),
+        ("name", computed_faults, "compute() returned 'other', which is none of its columns"),
         ("batch", batch_faults, "closeness: measurement 0 alone gives"),
-        ("shape", computed_faults, "closeness: expected a value for each measurement"),
+        (
+            "shape",
+            computed_faults,
+            "compute() returned (48, 1) for 'closeness', expected a tensor (48,)",
+        ),
         ("not finite", computed_faults, "closeness: is not finite for a perfect sampler"),
         (
             "orientation",

@@ -99,3 +99,11 @@ def test_a_suite_may_ask_for_it_or_for_none(root):
         UserError, match="edm-denoise: reference: particles: the posterior is known by"
     ):
         measured(root, reference="particles")
+
+
+def test_particles_of_the_prior_that_was_learned_serve_where_no_formula_does(root):
+    saturate = {"task": "edm-saturate", "operator": "saturate", "parameters": {"gain": 2.0}}
+    task = measured(root, **saturate, num_measurements=1)
+    header = read_header(task.layout.task(task.name).reference)
+    assert header["under"] == "gmm" and header["kind"].endswith("SMC")
+    assert 1 <= header["posterior_perplexity"][0] <= 2  # of two components

@@ -332,7 +332,7 @@ def test_sets_of_a_decoder_prior_are_admitted_with_their_record():
     for check in sets.checks:
         assert set(check) == {"energy_share", "shift", "rhat", "ess", "num_particles"}
         assert check["rhat"] < MAX_RHAT and check["ess"] > MIN_ESS
-    assert perplexity(posterior_of(prior, problem), prior, seen.y, sets.x_a) == [None, None]
+    assert perplexity(posterior_of(prior, problem), seen.y, sets.x_a) == [None, None]
 
 
 def test_measurements_that_were_not_admitted_get_more_particles():
